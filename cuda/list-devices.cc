@@ -24,15 +24,17 @@ class Nvml {
   Nvml(const Nvml&) = delete;
   Nvml& operator=(const Nvml&) = delete;
 
-  // Returns false if NVML cannot tell.
-  bool memory(int ordinal, DriverMemory& memory) const {
+  // `total`: the memory that CUDA reports. Returns false if NVML cannot tell: it describes the GPU of a bus, whereas CUDA
+  // may have only an instance of it (MIG).
+  bool memory(int ordinal, size_t total, DriverMemory& memory) const {
     char bus[32] = "";
     void* device = nullptr;
     struct {
       unsigned long long total, free, used;
     } info{};
     if (!ready_ || cudaDeviceGetPCIBusId(bus, sizeof bus, ordinal) != cudaSuccess ||
-        handleByPciBusId_(bus, &device) != 0 || memoryInfo_(device, &info) != 0) {
+        handleByPciBusId_(bus, &device) != 0 || memoryInfo_(device, &info) != 0 ||
+        info.total > total + total / 8) {  // it also counts what the driver reserves
       return false;
     }
     memory = {static_cast<size_t>(info.free), static_cast<size_t>(info.total)};
@@ -97,7 +99,7 @@ DeviceInfo describe(int ordinal, const Nvml& nvml) {
     info.memory = {0, properties.totalGlobalMem};
     info.properties = propertiesOf(ordinal, properties);
   }
-  if (!nvml.memory(ordinal, info.memory)) {
+  if (!nvml.memory(ordinal, properties.totalGlobalMem, info.memory)) {
     int before = 0;
     cudaGetDevice(&before);
     if (cudaSetDevice(ordinal) == cudaSuccess) cudaMemGetInfo(&info.memory.free, &info.memory.total);
@@ -111,8 +113,7 @@ DeviceInfo describe(int ordinal, const Nvml& nvml) {
 
 std::string cudnnProblem() {
   if (cudnnOfThisProcess().library) return {};
-  return "cuDNN 9 was not found. To install it: " + cudnnOfThisProcess().install +
-         ". Without it, openDevice('cuda', { cudnn: false }) uses only resnode's own kernels";
+  return "cuDNN 9 was not found. To install it: " + cudnnOfThisProcess().install + ". " + kWithoutCudnn;
 }
 
 DeviceList listDevices() {

@@ -20,6 +20,7 @@ const targets = {
   empty: 'libempty.so',
   resnode_cuda: 'emulated/libresnode_cuda.so',
   'fake-nccl': 'libfake-nccl.so',
+  'fake-nvml': 'nvml/libnvidia-ml.so.1',
 };
 
 const folder = join(repositoryFolder, 'build/emulated');
