@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
 # Checks that need a GPU, in two runs without network: one of at most 560 s (kernels, recorded nets, training and
 # forward next to torch, operations), then one of at most 150 s (accuracy, memory, racecheck). Each step has its own
-# time limit, does not stop the others, and writes its own NAME.json. After every step, gpu-check.json and gpu-check.txt
-# in ${OUT:-build/gpu-check} collect all results. Exit status 0: all steps passed; 1: a step failed; 3: no GPU.
+# time limit, does not stop the others, and writes its own steps/NAME.json. After every step, gpu-check.json and
+# gpu-check.txt in ${OUT:-build/gpu-check} collect all results. Exit status 0: all steps passed; 1: a step failed; 3: no GPU.
 #
 #   --plan                 print the steps in order, with their time limits, and the size of the packed files
 #   --pack [FILE]          pack what a machine without node, network and compilers needs (scripts/gpu-carry.sh), at most
-#                          64 MiB: unpacked in an empty folder or a checkout there, this script finds it without a flag
-#   --pack-models [FILE]   pack the trained models and images for the second run, at most 64 MiB
+#                          64 MiB with the checkout: unpacked in an empty folder or a checkout there, this script finds it without a flag
+#   --pack-models [FILE]   pack the trained models and images for the second run, with the same limit
 #   --second               the second run
 #   --carried FILE.tar.xz  a file of --pack or --pack-models; may be given twice
 #   --node FILE.xz         only node

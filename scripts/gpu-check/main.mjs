@@ -59,13 +59,15 @@ async function attempt(step) {
   return { ...outcome, seconds: Math.round((performance.now() - start) / 100) / 10 };
 }
 
-// Each step's own file names the machine on which it was measured.
+// Each step's own file names the machine on which it was measured. They have a folder of their own, so that the files
+// that hold all results are the first ones where only a few can be taken home.
+mkdirSync(join(options.out, 'steps'), { recursive: true });
 function writeStep(step) {
   const machine = check.steps.find(({ name }) => name === 'device')?.result ?? {};
   const { date } = check;
   const { commit = 'unknown', facts = {} } = machine;
   const own = { format: 'resnode-gpu-check-step/1', date, commit, machine: facts, ...step };
-  writeFileSync(join(options.out, `${step.name}.json`), `${JSON.stringify(own, null, 1)}\n`);
+  writeFileSync(join(options.out, 'steps', `${step.name}.json`), `${JSON.stringify(own, null, 1)}\n`);
 }
 
 function write() {

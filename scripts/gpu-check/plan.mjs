@@ -41,10 +41,10 @@ export function planText(steps, { only, options }) {
     'By name alone (--only):',
     ...others.map(line),
     '',
-    `What travels beside the checkout (${mebibytes(checkoutBytes())} of files), at most ${mebibytes(MOST_BYTES)} a file:`,
+    `What travels beside the checkout (${mebibytes(checkoutBytes())} of files), each at most ${mebibytes(MOST_BYTES)} together with it:`,
     ...PACKS.flatMap(({ file, made, holds, used }) => [
       existsSync(file)
-        ? `  ${file}  ${mebibytes(statSync(file).size)}${statSync(file).size > MOST_BYTES ? ': TOO LARGE' : ''}`
+        ? `  ${file}  ${mebibytes(statSync(file).size)}${statSync(file).size + checkoutBytes() > MOST_BYTES ? ': TOO LARGE' : ''}`
         : `  ${file}  not packed yet: scripts/gpu-check.sh ${made}`,
       `    holds  ${holds}`,
       `    used   ${used}`,

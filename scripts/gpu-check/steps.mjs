@@ -317,7 +317,7 @@ const operations = {
   call: 1,
   skip: lacksModules,
   async run({ options }, limit) {
-    const file = join(options.out, 'operations-report.json');
+    const file = join(options.out, 'steps', 'operations-report.json');
     rmSync(file, { force: true }); // of an earlier check
     const words = ['bench', '--device', 'cuda', '--operations', '--batches', '32', '--out', file];
     const outcome = await run(cli(...words), { limit });

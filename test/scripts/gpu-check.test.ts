@@ -74,7 +74,10 @@ test('--plan prints every step with its limit, and each run fits its time', () =
         `build/${pack}\\.tar\\.xz  (?:\\d|not packed yet: scripts/gpu-check.sh ${made}\n)[^]*?holds  \\S[^]*?used .*${used}`,
       ),
     );
-  assert.match(stdout, /What travels beside the checkout \([\d.]+ MiB of files\), at most 64\.0 MiB a file:/);
+  assert.match(
+    stdout,
+    /What travels beside the checkout \([\d.]+ MiB of files\), each at most 64\.0 MiB together with it:/,
+  );
 });
 
 test('--plan --only shows only these steps', () => {
@@ -91,11 +94,11 @@ test('each step writes its own JSON with the date, commit and machine', () => {
     encoding: 'utf8',
     env: { ...process.env, OUT: out },
   });
-  const step = JSON.parse(readFileSync(join(out, 'kernels.json'), 'utf8'));
+  const step = JSON.parse(readFileSync(join(out, 'steps/kernels.json'), 'utf8'));
   assert.is(step.format, 'resnode-gpu-check-step/1');
   assert.is(step.name, 'kernels');
   assert.ok('commit' in step && 'machine' in step && 'status' in step);
-  assert.not(existsSync(join(out, 'training.json')));
+  assert.not(existsSync(join(out, 'steps/training.json')));
   rmSync(out, { recursive: true });
 });
 
