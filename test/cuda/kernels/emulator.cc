@@ -89,6 +89,7 @@ __global__ void readUnwritten(float* out) {
   RESNODE_SHARED(float, values, [32]);
   out[threadIdx.x] = values[threadIdx.x];
 }
+template <bool isEnabled>
 __global__ void useStaticShared() {
   RESNODE_SHARED(int, values, [4]);
   values[threadIdx.x % 4] = 0;
@@ -206,10 +207,10 @@ RESNODE_TEST(emulator, "finds launches past the limits") {
   // Static memory counts, too.
   expectMisuse("emulator/shared-memory", "49168 bytes", [] {
     emulator::submit(
-        reinterpret_cast<const void*>(&useStaticShared), 1, 1, 48 * 1024, nullptr,
-        [](const void*) { useStaticShared(); }, nullptr, 0);
+        reinterpret_cast<const void*>(&useStaticShared<false>), 1, 1, 48 * 1024, nullptr,
+        [](const void*) { useStaticShared<false>(); }, nullptr, 0);
   });
-  launch(useStaticShared, {1, 1, 48 * 1024}, nullptr);
+  launch(useStaticShared<true>, {1, 1, 48 * 1024}, nullptr);  // enabled for each kernel
 }
 
 RESNODE_TEST(emulator, "shared memory starts as garbage, in every block") {
