@@ -45,6 +45,14 @@ test('a root_folder without its slash is reported if the slash is missing', asyn
   await (await source('photos/')).dispose();
 });
 
+test('a mistake in the parameters of a layer is reported with its place in the prototxt', async () => {
+  await refused(
+    open(imageData('batch_size: 1 new_width: 8'), { folder: folder() }),
+    'data/layer',
+    /^layer "d" \(ImageData\) at net\.prototxt:1:7: give both new_height and new_width, or neither$/,
+  );
+});
+
 test('content that is no image reaches no decoder, from lists and from databases', async () => {
   const root = folder();
   const svg = Buffer.from('<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"/>');

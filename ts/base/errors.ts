@@ -123,15 +123,11 @@ export class DataError extends ResnodeError {
 
   constructor(
     code: ErrorCode,
-    at: { file?: string; layer?: string },
+    at: { file?: string; layer?: string; type?: string; position?: Position },
     message: string,
     options?: ErrorOptions,
   ) {
-    const place = [
-      at.layer === undefined ? [] : [`layer "${at.layer}"`],
-      at.file === undefined ? [] : [at.file],
-    ];
-    super(code, [...place.flat(), message].join(': '), options);
+    super(code, `${describeLayer(at)}${at.file === undefined ? '' : `${at.file}: `}${message}`, options);
     this.file = at.file;
     this.layer = at.layer;
   }

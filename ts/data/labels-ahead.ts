@@ -3,13 +3,14 @@
  * maps.
  */
 
-import { DataError, ResnodeError } from '../base/errors.ts';
+import { ResnodeError } from '../base/errors.ts';
 import { elementCount } from '../base/shape.ts';
 import { type LayerParameter, withDefaults } from '../caffe/net-parameter.ts';
 import { datumOf } from './database.ts';
 import { hdf5Reader, readHdf5List } from './hdf5-reader.ts';
 import { LABELS_LOOKED_AT, type PlacedLabel } from './label-faults.ts';
 import { firstPixels, readLabelMap } from './label-map.ts';
+import { refuserOf } from './layer-context.ts';
 import { isLevelDb, LevelDb } from './leveldb/leveldb.ts';
 import { segmentationSpecOf } from './segmentation-param.ts';
 
@@ -58,7 +59,7 @@ const MAPS_LOOKED_AT = 20;
 async function mapLabels(layer: LayerParameter, find: Find): Promise<PlacedLabel[] | null> {
   const { name = '', type = '', top: tops = [] } = layer;
   const path = (file: string) => find(file) ?? file;
-  const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
+  const refuse = refuserOf(layer);
   const options = { phase: 'TEST' } as const;
   const { lines, root, reader } = await segmentationSpecOf(layer, {
     name,

@@ -1,5 +1,7 @@
 /** The context in which a data layer is opened. */
-import type { DataError } from '../base/errors.ts';
+import { DataError } from '../base/errors.ts';
+import { positionOf } from '../caffe/message.ts';
+import type { LayerParameter } from '../caffe/net-parameter.ts';
 import type { Augment } from './augment.ts';
 import type { Batch } from './source.ts';
 
@@ -37,4 +39,12 @@ export interface Context {
   readonly options: DataLayerOptions;
   readonly path: (file: string) => string;
   readonly refuse: (text: string) => DataError;
+}
+
+/** Makes the errors in the parameters of a layer, which name its place in the prototxt. */
+export function refuserOf(layer: LayerParameter): Context['refuse'] {
+  const { name = '', type = '' } = layer;
+  const position = positionOf(layer);
+  const at = { layer: name, type, ...(position === undefined ? {} : { position }) };
+  return (text) => new DataError('data/layer', at, text);
 }

@@ -2,7 +2,6 @@
 
 import { existsSync } from 'node:fs';
 import { resolve } from 'node:path';
-import { DataError } from '../base/errors.ts';
 import { having, integer, oneOf, path } from '../base/kinds.ts';
 import { optional, options, required, signature } from '../base/options.ts';
 import { mix, shuffled } from '../base/random.ts';
@@ -16,7 +15,7 @@ import { balancedOrder } from './balanced-order.ts';
 import { readHdf5List } from './hdf5-reader.ts';
 import { readImageList } from './image-list.ts';
 import { IteratorSource } from './iterator-source.ts';
-import type { Context, DataLayerOptions } from './layer-context.ts';
+import { type Context, type DataLayerOptions, refuserOf } from './layer-context.ts';
 import { isLevelDb } from './leveldb/leveldb.ts';
 import { type Ahead, PrefetchedSource } from './prefetched-source.ts';
 import type { Description, ListedImage } from './reader.ts';
@@ -79,7 +78,7 @@ export async function openDataLayer(layer: LayerParameter, options: DataLayerOpt
   const { seed = 1, folder = '.', rank = 0, ranks = 1 } = options;
   const name = layer.name ?? '';
   const type = layer.type ?? '';
-  const refuse = (text: string) => new DataError('data/layer', { layer: name }, text);
+  const refuse = refuserOf(layer);
   if (!(Number.isInteger(ranks) && ranks >= 1 && Number.isInteger(rank) && rank >= 0 && rank < ranks))
     throw refuse(`rank ${rank} of ${ranks} is invalid`);
   const refusal = refusalOf(layer);
