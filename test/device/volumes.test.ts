@@ -136,7 +136,7 @@ for (const device of devices) {
 
 for (const [volume, same] of [
   [
-    'type: "Pooling" pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }',
+    'type: "PoolingND" pooling_param { pool: MAX kernel_size: 3 stride: 2 pad: 1 }',
     'type: "Pooling3D" pooling_param { pool: MAX kernel_size: 3 kernel_depth: 3 stride: 2 temporal_stride: 2 pad: 1 temporal_pad: 1 }',
   ],
   [
@@ -144,7 +144,7 @@ for (const [volume, same] of [
     'type: "Pooling3D" pooling_param { pool: AVE kernel_size: 2 kernel_depth: 2 stride: 2 temporal_stride: 2 }',
   ],
   [
-    'type: "Pooling" pooling_param { pool: AVE global_pooling: true }',
+    'type: "PoolingND" pooling_nd_param { pool: AVE global_pooling: true }',
     'type: "Pooling3D" pooling_param { pool: AVE global_pooling: true }',
   ],
 ] as const)
@@ -198,7 +198,11 @@ test('missing sizes, or sizes that a layer over planes would ignore, are refused
     /kernel_depth belongs to Convolution3D.*takes kernel_size, stride and pad once per axis/,
   );
   refused(
-    'type: "Pooling" pooling_param { kernel_h: 2 kernel_w: 2 }',
+    'type: "Pooling" pooling_param { kernel_size: 2 }',
+    /expected bottoms of 4 dimensions .*type: "PoolingND" pools over volumes/,
+  );
+  refused(
+    'type: "PoolingND" pooling_nd_param { kernel_h: 2 kernel_w: 2 }',
     /over a volume, .* takes one kernel_size, stride and pad for all axes, found kernel_h/,
   );
   refused(

@@ -134,7 +134,7 @@ test('an unknown layer type is reported with its fork', () => {
       'is not supported: it is code in a module of its own; give a JavaScript function for it',
     ],
     ['Convolutoin', 'graph/unknown-type', 'did you mean "Convolution"?'],
-    ['Pool', 'graph/unknown-type', 'did you mean "Pooling" or "Pooling3D"?'],
+    ['Pool', 'graph/unknown-type', 'did you mean "Pooling", "Pooling3D" or "PoolingND"?'],
     ['Dazzle', 'graph/unknown-type', 'docs/layers.md lists'],
   ] as const) {
     const error = refusal(type);

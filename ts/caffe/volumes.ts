@@ -29,8 +29,8 @@ const NAMES: Readonly<Record<string, string>> = {
  * The layer with BVLC's fields.
  * @throws PrototxtError if a size is missing, or if it needs a volume and there is none
  */
-export function renameVolumeLayer(given: Message): Message {
-  const layer = given.type === 'PoolingND' ? ofAnyAxes(given) : given;
+export function renameVolumeLayer(layer: Message): Message {
+  if (layer.type === 'PoolingND') return ofAnyAxes(layer);
   const written = layer.type as string | undefined;
   const isListed =
     written === 'Pooling' && (layer.pooling_param as Message | undefined)?.kernel_shape !== undefined;
@@ -70,7 +70,7 @@ function ofAnyAxes(layer: Message): Message {
       'sizes',
       'gives both pooling_nd_param and pooling_param; keep one',
     );
-  const renamed = { ...rest, type: 'Pooling', pooling_param: own ?? plain ?? {} };
+  const renamed = { ...rest, pooling_param: own ?? plain ?? {} };
   inheritPosition(renamed, layer);
   return renamed;
 }

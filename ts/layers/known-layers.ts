@@ -48,7 +48,8 @@ export function explainLayerType(type: string): { code: CodeOf<'graph'>; text: s
   const slip = explainV1Name(type);
   if (slip !== undefined) return { code: 'unknown-type', text: `layer type ${slip}` };
   const near = nearestFew(type, supportedLayerTypes).map((each) => `"${each}"`);
-  const hint = near.length === 0 ? cure : `did you mean ${near.join(' or ')}? Otherwise, ${cure}`;
+  const names = new Intl.ListFormat('en-GB', { type: 'disjunction' }).format(near);
+  const hint = near.length === 0 ? cure : `did you mean ${names}? Otherwise, ${cure}`;
   return { code: 'unknown-type', text: `layer type "${type}" is not supported; ${hint}` };
 }
 

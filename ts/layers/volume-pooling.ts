@@ -1,7 +1,6 @@
 /**
- * Pooling over planes or volumes. Pooling3D (facebook/C3D; video-caffe's NdPooling is converted to it), and Pooling of forks
- * for volumes (yulequan/HeartSeg, naibaf7/PyGreentea) with one size for all axes: pools over planes, then along the
- * outermost axis, which together make the window.
+ * Pooling over volumes. Pooling3D (facebook/C3D; video-caffe's NdPooling is converted to it), and PoolingND (yulequan/HeartSeg)
+ * with one size for all axes: pools over planes, then along the outermost axis, which together make the window.
  */
 import { elementCount, showShape } from '../base/shape.ts';
 import type { Message } from '../caffe/message.ts';
@@ -12,8 +11,8 @@ import type { Pair } from './operation.ts';
 import { type PoolingParameter, planarPooling, pooled, poolingWindow } from './pooling.ts';
 
 export const volumePoolingLayers: Layers = {
-  Pooling: { build: pooling, tops: [1, 2] },
   Pooling3D: { build: pooling3d },
+  PoolingND: { build: poolingNd, tops: [1, 2] },
 };
 
 /** The window along the outermost axis. */
@@ -25,18 +24,18 @@ interface Along {
 
 const OF_PLANES = ['kernel_h', 'kernel_w', 'stride_h', 'stride_w', 'pad_h', 'pad_w'];
 
-function pooling(context: LayerContext): Built {
+function poolingNd(context: LayerContext): Built {
   if (context.shapes[0]!.length !== 5) return planarPooling(context);
   const param: Message = context.layer.pooling_param ?? {};
   const planar = OF_PLANES.find((field) => param[field] !== undefined);
   if (planar !== undefined)
     context.fail(
       'kernel',
-      `over a volume, ${showShape(context.shapes[0]!)}, a Pooling takes one kernel_size, stride and pad for all axes, found ${planar}; a Pooling3D has its own sizes along the outermost axis`,
+      `over a volume, ${showShape(context.shapes[0]!)}, it takes one kernel_size, stride and pad for all axes, found ${planar}; a Pooling3D has its own sizes along the outermost axis`,
       'pooling_param',
     );
   if (context.topCount > 1)
-    context.fail('top-count', 'over a volume a Pooling has no mask and therefore one top, found 2');
+    context.fail('top-count', 'over a volume it has no mask and therefore one top, found 2');
   const { kernel_size: kernel = 1, stride = 1, pad = 0 } = param as Record<string, number | undefined>;
   return overVolume(context, { kernel, stride, pad });
 }

@@ -22,7 +22,16 @@ const KINDS: readonly (readonly [Kind, readonly string[]])[] = [
   [
     'pooling',
     [
-      ...['Pooling', 'ROIPooling', 'ROIMaskPooling', 'PSROIPooling', 'ROIAlign', 'SPP', 'Pooling3D'],
+      ...[
+        'Pooling',
+        'ROIPooling',
+        'ROIMaskPooling',
+        'PSROIPooling',
+        'ROIAlign',
+        'SPP',
+        'Pooling3D',
+        'PoolingND',
+      ],
       ...['ROIWarping', 'DeformablePSROIPooling'],
     ],
   ],
