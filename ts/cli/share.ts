@@ -73,7 +73,7 @@ export async function shared(
   }
   if (communicator.rank > 0) {
     await new Other(communicator).run(command, work);
-    return communicator.finish();
+    return leave(communicator);
   }
   const first = new First(communicator);
   let failure: { readonly error: unknown } | null = null;
@@ -84,8 +84,17 @@ export async function shared(
     failure = { error };
   }
   await first.end(failure === null ? Number(process.exitCode ?? 0) : failureOf(failure.error).status);
-  await communicator.finish();
+  await leave(communicator);
   if (failure !== null) throw failure.error;
+}
+
+/**
+ * Ends the communication. mpirun sends SIGTERM to the other processes as soon as one has exited with a failure; those that
+ * are about to exit keep their own status and their last words.
+ */
+async function leave(communicator: Communicator): Promise<void> {
+  process.on('SIGTERM', () => {});
+  await communicator.finish();
 }
 
 class First implements Share {
