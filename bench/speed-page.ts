@@ -10,9 +10,12 @@ import { withFigures, withServing } from './figures.ts';
 /** The reports of the page, in this order: files of `resnode bench --out`, as paths from its folder. */
 const FILES = [
   '../bench/results/2026-11-30-intel-xeon-forward.json',
-  '../bench/results/2026-11-30-intel-xeon-amx-int8.json',
+  '../bench/results/2026-12-01-intel-xeon-amx-int8.json',
+  '../bench/results/2026-12-01-intel-xeon-amx-forward.json',
   '../bench/results/2026-11-30-intel-xeon-amx-bfloat16.json',
   '../bench/results/2026-11-27-amd-epyc-forward.json',
+  '../bench/results/2026-12-01-intel-xeon-amx-training-resnet-50.json',
+  '../bench/results/2026-12-01-intel-xeon-amx-training-cifar-20.json',
   '../bench/results/2026-11-30-intel-xeon-training-resnet-50.json',
   '../bench/results/2026-11-30-intel-xeon-training-cifar-20.json',
   '../bench/results/2026-11-27-amd-epyc-training-resnet-50.json',
