@@ -23,7 +23,7 @@ const FILES = [
 ];
 
 /** The README's report, as a path from the repository's folder. */
-const SERVING = 'bench/results/2026-11-28-amd-epyc-serving.json';
+const SERVING = 'bench/results/2026-12-01-intel-xeon-amx-serving.json';
 
 const repository = new URL('../', import.meta.url);
 const readme = fileURLToPath(new URL('README.md', repository));
