@@ -10,18 +10,12 @@ import { join } from 'node:path';
  * @param root The folder where the system's files are, for tests.
  */
 export function usableProcessors(root = '/', available = availableParallelism()): number {
-  const quotas = groupsOf(root).map(({ folder, read }) => read(folder));
+  const quotas = quotasOf(root);
   return Math.min(available, ...quotas.map((quota) => Math.max(1, Math.ceil(quota))));
 }
 
-/** A control group that may limit processor time, and how to read its limit in processors. */
-interface Group {
-  readonly folder: string;
-  readonly read: (folder: string) => number;
-}
-
-/** All groups of the process: a group's limit holds for those within it. */
-function groupsOf(root: string): Group[] {
+/** The limits, in processors, of all groups of the process: a group's limit holds for those within it. */
+function quotasOf(root: string): number[] {
   const memberships = linesOf(join(root, 'proc/self/cgroup')).map((line) => {
     const [, controllers = '', path = '/'] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     return { controllers: controllers.split(','), path };
@@ -31,12 +25,11 @@ function groupsOf(root: string): Group[] {
     const [mount = '', system = ''] = line.split(' - ');
     const [, , , top = '/', point = '/'] = mount.split(' ');
     const [type, , options = ''] = system.split(' ');
-    const controller = type === 'cgroup2' ? '' : 'cpu';
-    const read = type === 'cgroup2' ? unifiedQuota : separateQuota;
-    const isCpu = type === 'cgroup2' || (type === 'cgroup' && options.split(',').includes(controller));
-    const own = memberships.find(({ controllers }) => controllers.includes(controller));
-    if (!isCpu || own === undefined) return [];
-    return foldersBelow(join(root, point), top, own.path).map((folder) => ({ folder, read }));
+    const isUnified = type === 'cgroup2';
+    if (!isUnified && !(type === 'cgroup' && options.split(',').includes('cpu'))) return [];
+    const own = memberships.find(({ controllers }) => controllers.includes(isUnified ? '' : 'cpu'));
+    if (own === undefined) return [];
+    return foldersBelow(join(root, point), top, own.path).map(isUnified ? unifiedQuota : separateQuota);
   });
 }
 

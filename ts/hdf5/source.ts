@@ -65,7 +65,6 @@ function inMemory(bytes: Uint8Array): Storage {
 }
 
 export class Source {
-  readonly size: number;
   /** The sizes of addresses and lengths in this file, in bytes (II.A, the superblock). */
   offsetSize = 8;
   lengthSize = 8;
@@ -77,7 +76,10 @@ export class Source {
 
   private constructor(storage: Storage) {
     this.#storage = storage;
-    this.size = storage.size;
+  }
+
+  get size(): number {
+    return this.#storage.size;
   }
 
   /**

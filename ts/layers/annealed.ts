@@ -36,12 +36,11 @@ function scaledTanH(context: LayerContext): Built {
   const scaleAt = (count: number) => p.init_scale * (1 + p.gamma * count) ** p.power;
   // Reshape counts, which Caffe also calls once before the first pass.
   let iteration = 1 + context.state.passesBefore;
-  const last = iteration - (iteration % p.step_size);
-  let scale = last > 1 ? scaleAt(last) : p.init_scale;
   const operation = hostFunction(context, context.shapes, [x.shape, [1]], {
     forward: ([from]) => {
       iteration++;
-      if (iteration % p.step_size === 0) scale = scaleAt(iteration);
+      const last = iteration - (iteration % p.step_size);
+      const scale = last > 0 ? scaleAt(last) : p.init_scale;
       return [from!.data.map((value) => Math.tanh(scale * value)), Float32Array.of(scale)];
     },
     backward: ({ tops: [made, by], topDiffs: [diff] }) => [

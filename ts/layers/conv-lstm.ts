@@ -9,7 +9,7 @@ import { Composition, type Part } from './compose.ts';
 import { type Built, canonicalAxis, type LayerContext, type Layers } from './layer.ts';
 import { type Pair, type ParameterId, unfused } from './operation.ts';
 import { checkSteps, continued } from './recurrent.ts';
-import { spatialWindow } from './spatial-window.ts';
+import { spatialWindow, windowsAlong } from './spatial-window.ts';
 
 export const convLstmLayers: Layers = { ConvLSTM: { build: convLstm, bottoms: [2, 4], tops: [1, 3] } };
 
@@ -119,16 +119,10 @@ function convolutionsOf(context: LayerContext, channels: number, plane: Shape) {
     );
   const inner = { ...context.layer, convolution_param: param };
   inheritPosition(inner, context.layer);
-  const { kernel, stride, pad, dilation, cut } = spatialWindow({
-    ...context,
-    layer: inner,
-    shapes: [[1, channels, ...plane]],
-  });
-  const same = plane.every(
-    (size, i) =>
-      Math.floor((size + 2 * pad[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1 === size,
-  );
-  if (!same || cut !== undefined)
+  const window = spatialWindow({ ...context, layer: inner, shapes: [[1, channels, ...plane]] });
+  const { kernel, stride, pad, dilation, cut } = window;
+  const windows = windowsAlong(plane, window);
+  if (cut !== undefined || plane.some((size, i) => windows[i] !== size))
     context.fail(
       'shape',
       `its convolutions must keep the size of their planes, ${plane.join('×')}: choose pad for the kernel (pad 1 for kernel_size 3), stride 1`,

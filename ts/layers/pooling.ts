@@ -1,7 +1,7 @@
 /**
  * Pooling and SPP. Synopsys's fork adds pads for each side, and a mean without the padding: AVE_EXC_PAD, formerly AVE_TF.
  */
-import { elementCount, type Shape, showShape } from '../base/shape.ts';
+import { elementCount, type Shape } from '../base/shape.ts';
 import { warn } from '../base/warn.ts';
 import { type Message, positionOf } from '../caffe/message.ts';
 import { withDefaults } from '../caffe/net-parameter.ts';
@@ -26,12 +26,7 @@ export interface PoolingParameter {
 /** pooling_layer.cpp. */
 export function planarPooling(context: LayerContext): Built {
   const p = withDefaults<PoolingParameter>('PoolingParameter', context.layer.pooling_param);
-  if (context.shapes[0]!.length === 5)
-    context.fail(
-      'dimensions',
-      `expected bottoms of 4 dimensions (N×C×H×W), found ${showShape(context.shapes[0]!)}; type: "PoolingND" pools over volumes with the same fields`,
-    );
-  const shape = fourDimensions(context);
+  const shape = fourDimensions(context, 'type: "PoolingND" pools over volumes with the same fields');
   const window = poolingWindow(context, p, [shape[2]!, shape[3]!]);
   const pads = padsOfSides(context, context.layer.pooling_param ?? {}, {
     size: shape.slice(2),

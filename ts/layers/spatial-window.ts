@@ -113,6 +113,15 @@ function transposedWindow(
   };
 }
 
+/** How many windows there are along each axis, rounded down; below 1 if the kernel does not fit. */
+export const windowsAlong = (
+  sizes: readonly number[],
+  { kernel, stride, pad, dilation }: Pick<SpatialWindow, 'kernel' | 'stride' | 'pad' | 'dilation'>,
+): number[] =>
+  sizes.map(
+    (size, i) => Math.floor((size + 2 * pad[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1,
+  );
+
 /**
  * The windows of an image as columns, with their number along each axis.
  * @throws if a window does not fit
@@ -121,9 +130,7 @@ export function columnsOf(
   context: LayerContext,
   { before, channels, sizes, kernel, stride, pad, dilation }: SpatialWindow & AroundChannels,
 ): { readonly operation: Operation; readonly windows: readonly number[] } {
-  const windows = sizes.map(
-    (size, i) => Math.floor((size + 2 * pad[i]! - dilation[i]! * (kernel[i]! - 1) - 1) / stride[i]!) + 1,
-  );
+  const windows = windowsAlong(sizes, { kernel, stride, pad, dilation });
   if (windows.some((count) => count < 1))
     context.fail(
       'too-small',

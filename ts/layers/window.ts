@@ -46,11 +46,18 @@ function placeOf({ layer }: LayerContext, name: string) {
   );
 }
 
-/** Checks that all bottoms are N×C×H×W and have one shape. */
-export function fourDimensions(context: LayerContext): Shape {
+/**
+ * Checks that all bottoms are N×C×H×W and have one shape.
+ * @param ofVolumes What to write for bottoms of five dimensions. Default: nothing helps.
+ */
+export function fourDimensions(context: LayerContext, ofVolumes?: string): Shape {
   for (const shape of context.shapes) {
+    const cure = ofVolumes === undefined || shape.length !== 5 ? '' : `; ${ofVolumes}`;
     if (shape.length !== 4)
-      context.fail('dimensions', `expected bottoms of 4 dimensions (N×C×H×W), found ${showShape(shape)}`);
+      context.fail(
+        'dimensions',
+        `expected bottoms of 4 dimensions (N×C×H×W), found ${showShape(shape)}${cure}`,
+      );
     if (showShape(shape) !== showShape(context.shapes[0]!)) {
       context.fail(
         'shape',
