@@ -41,3 +41,14 @@ export async function enterProcesses(flags: ProcessFlags): Promise<Communicator 
     `${launcher.variable} says that ${launcher.size} processes were started, and MPI finds ${communicator.size}: start them with the mpirun of the MPI that resnode was built with, or give --no-mpi, so that each does all of the work`,
   );
 }
+
+/**
+ * Ends the communication. mpirun sends SIGTERM to the other processes as soon as one has exited with a failure; those that
+ * are about to exit keep their own status and their last words.
+ */
+export async function leaveProcesses(communicator: Communicator): Promise<void> {
+  process.on('SIGTERM', () => {});
+  // Where the event loop just ends, Node.js closes its signal handlers long before the process is gone.
+  process.once('beforeExit', () => process.exit());
+  await communicator.finish();
+}

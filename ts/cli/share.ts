@@ -11,7 +11,7 @@ import type { Communicator } from '../device/communicator.ts';
 import { failureOf } from './failure.ts';
 import { OtherFailed } from './other-failed.ts';
 import { inOwnWords } from './own-words.ts';
-import { enterProcesses, type ProcessFlags } from './processes.ts';
+import { enterProcesses, leaveProcesses, type ProcessFlags } from './processes.ts';
 import { Queue } from './queue.ts';
 import { type Order, type Report, receive, send } from './share-messages.ts';
 
@@ -73,7 +73,7 @@ export async function shared(
   }
   if (communicator.rank > 0) {
     await new Other(communicator).run(command, work);
-    return leave(communicator);
+    return leaveProcesses(communicator);
   }
   const first = new First(communicator);
   let failure: { readonly error: unknown } | null = null;
@@ -84,17 +84,8 @@ export async function shared(
     failure = { error };
   }
   await first.end(failure === null ? Number(process.exitCode ?? 0) : failureOf(failure.error).status);
-  await leave(communicator);
+  await leaveProcesses(communicator);
   if (failure !== null) throw failure.error;
-}
-
-/**
- * Ends the communication. mpirun sends SIGTERM to the other processes as soon as one has exited with a failure; those that
- * are about to exit keep their own status and their last words.
- */
-async function leave(communicator: Communicator): Promise<void> {
-  process.on('SIGTERM', () => {});
-  await communicator.finish();
 }
 
 class First implements Share {

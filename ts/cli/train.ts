@@ -20,7 +20,7 @@ import {
   trainingPrecisionOf,
   trainingPrecisionOptions,
 } from './options.ts';
-import { enterProcesses, isShared, type ProcessFlags, processOptions } from './processes.ts';
+import { enterProcesses, isShared, leaveProcesses, type ProcessFlags, processOptions } from './processes.ts';
 import { checkOutFlags, plannedModel, writeTrainedModel } from './trained-model.ts';
 import { openTrainingDevice, processesOf } from './training-device.ts';
 import { eventJson, eventLines, progressLine } from './training-log.ts';
@@ -185,7 +185,7 @@ Examples:
       if (!flags.json) for (const file of written) console.log(`wrote ${file}`);
       if (log !== null) await finished(log.end()).catch(() => {}); // reported when it happened
       device.dispose();
-      await communicator?.finish();
+      if (communicator !== null) await leaveProcesses(communicator);
     },
   );
 }
